@@ -7,7 +7,7 @@ use crate::{presets, reflow};
 use anyhow::{Context, bail, ensure};
 use fm_cli::{options, settings};
 use fm_images::data;
-use fm_images::training_data::Wanted;
+use fm_images::training_data::DataOptions;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use toml::Value;
@@ -76,8 +76,8 @@ impl Config {
     }
 
     /// What the run wants of its data.
-    pub(crate) fn wanted(&self) -> Wanted {
-        Wanted {
+    pub(crate) fn data_options(&self) -> DataOptions {
+        DataOptions {
             data: self.data.clone(),
             image_size: self.image_size,
             pairs: self.pairs.clone(),

@@ -91,7 +91,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     group.use_device(device)?;
     config.runtime.apply(device)?;
     config.precision = config.precision.resolve(device);
-    let material = Material::open(&config.wanted(), resume.then_some(&out), device)?;
+    let material = Material::open(&config.data_options(), resume.then_some(&out), device)?;
     config.latent_scale = material.latent_scale;
     let set = &material.set;
     let epoch = EpochLength::new(material.len() as u64, config.batch_size as u64);

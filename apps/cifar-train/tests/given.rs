@@ -1,4 +1,4 @@
-//! Flags that are given and have no effect are told, and those with an effect are not.
+//! Warnings of flags without an effect, and no warnings of flags with one.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -6,8 +6,8 @@ mod common;
 
 use common::{run, tiny_config};
 
-/// The warnings and advice of a command that must succeed.
-fn told(words: &str) -> Vec<String> {
+/// The flags without effect in a command that must succeed, by its warnings and advice.
+fn idle(words: &str) -> Vec<String> {
     let output = run(words);
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{words}\n{text}");
@@ -16,7 +16,7 @@ fn told(words: &str) -> Vec<String> {
 }
 
 #[test]
-fn flags_without_effect_are_told() {
+fn flags_without_effect_cause_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let (config, d) = (tiny_config(dir.path()), dir.path().display());
     let train = format!("train --config {config} --steps 8 --hold-out 0.9 --ema-sigma 0.05,0.1 --out {d}");
@@ -30,7 +30,7 @@ fn flags_without_effect_are_told() {
     .iter()
     .enumerate()
     {
-        assert_eq!(told(&format!("{train}/run{k} {flags}")), *want, "{flags}");
+        assert_eq!(idle(&format!("{train}/run{k} {flags}")), *want, "{flags}");
     }
     let evaluate = "evaluate --samples digits --data digits --metrics kid-pixels --num-samples 60";
     let model =
@@ -52,7 +52,7 @@ fn flags_without_effect_are_told() {
         (format!("{model} --seed 3 --solver euler --raw-weights"), &[]),
         (format!("{model} --sweep ema-sigma=0.07 --sweep-solvers euler"), &["sweep-solvers"]),
     ] {
-        let mut found = told(&words);
+        let mut found = idle(&words);
         found.sort();
         let mut want = want.to_vec();
         want.sort_unstable();

@@ -51,15 +51,14 @@ pub(crate) fn drawn(
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     let sampler = args.solve.sampler()?;
     ensure_samples_fit(&sampler, rows, loaded.dim(), frames)?;
-    if let Some(name) = from {
-        let draws = sampler.stochastic.is_some() || matches!(name.parse(), Ok(TableSource::Toy(_)));
-        given::warn(&[("seed", draws, "something to draw: the rows of --from are given, and no --sde")]);
-    }
+    let toy = from.is_some_and(|name| matches!(name.parse(), Ok(TableSource::Toy(_))));
+    let draws = from.is_none() || toy || sampler.stochastic.is_some();
     let from = from.map(|name| starts(name, &loaded, rows, args.seed)).transpose()?;
     let rows = from.as_ref().map_or(rows, Array2::nrows);
     let classes = loaded.columns.asked(args.class.as_deref(), rows)?;
     let drawer = Drawer { from, ..loaded.guided(args, &sampler)? };
     let drawn = drawer.draw(&sampler, rows, args.seed, classes, frames)?;
+    given::warn(&[("seed", draws, "something to draw: the rows of --from are given, and no --sde")]);
     Ok((loaded, sampler, drawn))
 }
 

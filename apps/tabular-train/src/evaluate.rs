@@ -35,7 +35,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.directions > 0 && args.components > 0, "--directions or --components is 0; both must be at least 1");
     let (loaded, sampler, rows) = drawn(&args.draw, None, args.num_samples, false)?;
     let (config, columns, dim) = (&loaded.config, &loaded.columns, loaded.dim());
-    let wanted = config.wanted();
+    let wanted = config.data_options();
     let material = Material::open(&wanted)?;
     ensure!(
         material.columns.dim() == dim,

@@ -32,7 +32,6 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
         columns.classes.is_empty() || args.class.is_some() || args.labels.is_some(),
         "the density of this model depends on the class; give --class CLASS, or --labels COLUMN of the rows"
     );
-    given::warn(&[("seed", args.how.is_estimated(), "--probes")]);
     if let Some(rows) = &args.rows {
         of_rows(args, &loaded, rows)?;
     }
@@ -46,6 +45,7 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
         picture(args, &loaded, path)?;
         println!("wrote {}", path.display());
     }
+    given::warn(&[("seed", args.how.is_estimated(), "--probes")]);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -79,7 +79,7 @@ fn given_class(args: &LikelihoodOf, columns: &Columns, rows: usize) -> anyhow::R
 }
 
 fn picture(args: &LikelihoodOf, loaded: &Loaded, path: &Path) -> anyhow::Result<()> {
-    let material = Material::open(&loaded.config.wanted())?;
+    let material = Material::open(&loaded.config.data_options())?;
     let data = points(material.table.values.as_slice().unwrap_or_default());
     let (reach, side) = (reach(&data), args.resolution);
     let centre = |k: usize| f64::from(reach) * ((2 * k + 1) as f64 / side as f64 - 1.0);

@@ -36,7 +36,7 @@ impl Scene {
             path.display(),
             loaded.dim()
         );
-        let material = Material::open(&loaded.config.wanted())?;
+        let material = Material::open(&loaded.config.data_options())?;
         let data = points(material.table.values.as_slice().unwrap_or_default());
         let title = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let rows = material.seen.values.iter().copied().take(2 * shown).collect();

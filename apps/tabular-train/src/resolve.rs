@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use fm_cli::{options, settings};
 use fm_data::points::Toy;
 use fm_tables::data::Reading;
-use fm_tables::training_data::Wanted;
+use fm_tables::training_data::DataOptions;
 use fm_train::run_dir::latest_checkpoint;
 use toml::{Table, Value};
 
@@ -64,8 +64,8 @@ impl Config {
     }
 
     /// What the run wants of its data.
-    pub(crate) fn wanted(&self) -> Wanted {
-        Wanted {
+    pub(crate) fn data_options(&self) -> DataOptions {
+        DataOptions {
             data: self.data.clone(),
             how: self.reading(),
             hold_out: self.held_out(),

@@ -78,7 +78,7 @@ pub(crate) fn start(
 
 fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     config.validate()?;
-    let material = Material::open(&config.wanted())?;
+    let material = Material::open(&config.data_options())?;
     let Material { table, columns, seen, .. } = &material;
     let (dim, classes) = (columns.dim(), columns.classes.len());
     ensure_batch_fits(config.batch_size, dim)?;

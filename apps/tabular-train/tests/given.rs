@@ -1,4 +1,4 @@
-//! Flags that are given and have no effect are told, and those with an effect are not.
+//! Warnings of flags without an effect, and no warnings of flags with one.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -7,8 +7,8 @@ mod common;
 use common::run;
 use std::fs;
 
-/// The flags that a command, which must succeed, says have no effect.
-fn told(words: &str) -> Vec<String> {
+/// The flags without effect in a command that must succeed, by its warnings and advice.
+fn idle(words: &str) -> Vec<String> {
     let (code, said, error) = run(words);
     assert_eq!(code, Some(0), "{words}\n{said}{error}");
     let text = said + &error;
@@ -17,11 +17,11 @@ fn told(words: &str) -> Vec<String> {
 }
 
 #[test]
-fn flags_without_effect_are_told() {
+fn flags_without_effect_cause_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
     let train = "train --data moons --rows 60 --steps 2 --widths 8";
-    assert!(told(&format!("{train} --out {d}/run")).is_empty());
+    assert!(idle(&format!("{train} --out {d}/run")).is_empty());
     fs::write(dir.path().join("rows.csv"), "0.5,1\n1,2\n-1,0\n").unwrap();
     fs::write(dir.path().join("classes.csv"), "0\n1\n0\n").unwrap();
     let rows = format!("{d}/rows.csv");
@@ -63,6 +63,6 @@ fn flags_without_effect_are_told() {
         (format!("couple {rows} {rows} --pairing drawn --seed 3"), &[]),
         (format!("couple {rows} {rows} --coupling semidiscrete --pairing drawn --seed 3"), &["pairing"]),
     ] {
-        assert_eq!(told(&words), want, "{words}");
+        assert_eq!(idle(&words), want, "{words}");
     }
 }

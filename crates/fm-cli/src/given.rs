@@ -1,7 +1,7 @@
-//! Flags that a command line gives and that change nothing in its run.
+//! Warnings of flags that have no effect.
 //!
-//! Whether a flag has an effect is often known only once the model or the data are. A command then
-//! lists its flags with what they belong to, and each one that is given in vain is told.
+//! Whether a flag has an effect often depends on the model or the data. A command therefore lists
+//! such flags, each with what it needs, and prints a warning for each one that is given without it.
 //!
 //! ```
 //! use fm_cli::given::Given;
@@ -26,7 +26,7 @@ pub type Effect = (&'static str, bool, &'static str);
 #[derive(Debug, Default)]
 pub struct Given(BTreeSet<String>);
 
-/// Those of this program, which has one command line.
+/// Those of this process, which has one command line.
 static GIVEN: OnceLock<Given> = OnceLock::new();
 
 impl Given {
@@ -43,32 +43,33 @@ impl Given {
     /// A line for each flag that is given and has no effect.
     pub fn without_effect(&self, effects: &[Effect]) -> Vec<String> {
         let idle = effects.iter().filter(|(name, effective, _)| !effective && self.0.contains(*name));
-        idle.map(|(name, _, of)| format!("--{} has no effect without {of}", name.replace('_', "-"))).collect()
+        idle.map(|(name, _, need)| line(name, need)).collect()
     }
 }
 
-/// Keeps the flags of this program.
+fn line(name: &str, need: &str) -> String {
+    format!("--{} has no effect without {need}", name.replace('_', "-"))
+}
+
+/// Stores the flags of this process.
 pub(crate) fn keep(given: Given) {
     let _ = GIVEN.set(given);
 }
 
-/// A line for each flag of the program's command line that has no effect.
+/// A line for each flag of this process that has no effect.
 pub fn without_effect(effects: &[Effect]) -> Vec<String> {
     GIVEN.get().map_or_else(Vec::new, |given| given.without_effect(effects))
 }
 
-/// Warns of each flag of the program's command line that has no effect.
+/// Prints a warning for each flag of this process that has no effect.
 pub fn warn(effects: &[Effect]) {
     without_effect(effects).iter().for_each(|line| eprintln!("warning: {line}"));
 }
 
-/// Warns of each of a group of flags that is given; all need the same.
+/// Prints a warning for each flag of a group that is given; all of them need `need`.
 pub fn warn_of_all<A: Args>(need: &'static str) {
     let command = A::augment_args(Command::new(""));
     let names = command.get_arguments().map(|arg| arg.get_id().as_str());
-    let lines = |given: &Given| {
-        let idle = names.filter(|name| given.0.contains(*name));
-        idle.map(|name| format!("--{} has no effect without {need}", name.replace('_', "-"))).collect::<Vec<_>>()
-    };
-    GIVEN.get().map_or_else(Vec::new, lines).iter().for_each(|line| eprintln!("warning: {line}"));
+    let idle = names.filter(|name| GIVEN.get().is_some_and(|given| given.0.contains(*name)));
+    idle.for_each(|name| eprintln!("warning: {}", line(name, need)));
 }

@@ -53,7 +53,7 @@ pub struct Request {
     pub guide: Guide,
     /// The seed of the noise.
     pub seed: u64,
-    /// The shape of a sample.
+    /// Shape of each sample, (C, H, W).
     pub shape: Vec<i64>,
     /// Number of samples.
     pub count: usize,

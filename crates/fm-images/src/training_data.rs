@@ -1,9 +1,9 @@
 //! The training data: images, their latents, or a teacher's pairs.
 //!
 //! ```
-//! use fm_images::training_data::{Material, Wanted};
-//! let wanted = Wanted { data: "digits".into(), image_size: 8, hold_out: 0.1, ..Wanted::default() };
-//! let material = Material::open(&wanted, None, tch::Device::Cpu)?;
+//! use fm_images::training_data::{Material, DataOptions};
+//! let options = DataOptions { data: "digits".into(), image_size: 8, hold_out: 0.1, ..DataOptions::default() };
+//! let material = Material::open(&options, None, tch::Device::Cpu)?;
 //! assert_eq!((material.len(), material.held.len(), material.shape), (1617, 180, [1, 8, 8]));
 //! # Ok::<(), anyhow::Error>(())
 //! ```
@@ -34,9 +34,9 @@ use tch::Device;
 /// Maximum size of a data set that is kept on a GPU by default, in bytes.
 const FITS: usize = 2 << 30;
 
-/// What a run wants of its data.
+/// The data options of a run.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct DataOptions {
     /// The images, by name.
     pub data: String,
     /// Height and width at which images of a folder are read.
@@ -87,10 +87,10 @@ impl Material {
     /// # Errors
     /// Data that cannot be read, an autoencoder of other images, and a share that leaves no image
     /// to train on.
-    pub fn open(wanted: &Wanted, resumed: Option<&Path>, device: Device) -> anyhow::Result<Self> {
-        let place = resumed.map_or_else(|| PathBuf::from(&wanted.latent), |run| run.join(latent::FILE));
-        let autoencoder = (!wanted.latent.is_empty()).then(|| Autoencoder::open(&place, device)).transpose()?;
-        let pairs = (!wanted.pairs.is_empty()).then(|| PairSet::open(Path::new(&wanted.pairs))).transpose()?;
+    pub fn open(options: &DataOptions, resumed: Option<&Path>, device: Device) -> anyhow::Result<Self> {
+        let place = resumed.map_or_else(|| PathBuf::from(&options.latent), |run| run.join(latent::FILE));
+        let autoencoder = (!options.latent.is_empty()).then(|| Autoencoder::open(&place, device)).transpose()?;
+        let pairs = (!options.pairs.is_empty()).then(|| PairSet::open(Path::new(&options.pairs))).transpose()?;
         let set = match &pairs {
             Some(pairs) => {
                 let shape = autoencoder
@@ -101,25 +101,25 @@ impl Material {
             None => match resumed {
                 Some(run) => {
                     let (_, meta, _) = latest_checkpoint(run)?;
-                    data::open_again(&wanted.data, wanted.image_size, &meta.data.classes)?
+                    data::open_again(&options.data, options.image_size, &meta.data.classes)?
                 }
-                None => data::open(&wanted.data, wanted.image_size)?,
+                None => data::open(&options.data, options.image_size)?,
             },
         };
-        let (set, held) = split(set, wanted.hold_out, wanted.seed)?;
-        let mut scale = wanted.latent_scale;
+        let (set, held) = split(set, options.hold_out, options.seed)?;
+        let mut scale = options.latent_scale;
         let mut encode = |set, flip| {
             let encoder = autoencoder.as_ref().filter(|_| pairs.is_none());
             encoder.map(|a| Latents::of(a, set, flip, &mut scale)).transpose()
         };
-        let latents = encode(&set, wanted.mirror)?;
+        let latents = encode(&set, options.mirror)?;
         let held_latents = if held.is_empty() { None } else { encode(&held, false)? };
         let shape = autoencoder.as_ref().map_or(set.shape, |a| a.config().latent_shape().map(|n| n as usize));
         let augment = ImageAugment {
             shape: set.shape,
-            crop: wanted.crop,
-            rotation: wanted.rotation,
-            translation: wanted.translation,
+            crop: options.crop,
+            rotation: options.rotation,
+            translation: options.translation,
         };
         augment
             .validate()
@@ -233,13 +233,13 @@ impl Material {
     }
 }
 
-/// What decides on the rows of a batch.
+/// How the data rows of a batch are chosen.
 pub enum Choice<'a> {
-    /// The order of the epoch.
+    /// In the shuffled order of the epoch.
     Order,
-    /// The source rows, on the worker threads.
+    /// By the source rows, on the worker threads.
     Workers(&'a dyn ChooseRows),
-    /// The source rows, on the device that holds the data.
+    /// By the source rows, on the device that holds the data.
     Device,
 }
 
@@ -280,8 +280,9 @@ mod tests {
         let options = BatchOptions { rows: 64, conditional: true, dropped: Some((10, 0.1)), ..BatchOptions::default() };
         let mut run = Run { flow: FlowConfig::default(), options };
         change(&mut run);
-        let wanted = Wanted { data: "digits".into(), image_size: 8, mirror: run.options.mirror, ..Wanted::default() };
-        let material = Material::open(&wanted, None, Device::Cpu).unwrap();
+        let options =
+            DataOptions { data: "digits".into(), image_size: 8, mirror: run.options.mirror, ..DataOptions::default() };
+        let material = Material::open(&options, None, Device::Cpu).unwrap();
         let flow = run.flow.flow(Source::default(), 0, true, &fm_ot::Reports::default()).unwrap();
         material.batches(&flow, run.options, Choice::Order, Shard::default()).unwrap().batch(step).unwrap()
     }

@@ -312,7 +312,7 @@ fn stopped_fits_and_choices_made_elsewhere_change_no_bit() {
         let mut elsewhere = coupling.fitting(&options, None).unwrap();
         // In the first part, at its end, in the second part, and after the last batch.
         let mut states = Vec::new();
-        while let Some(at) = elsewhere.wanted() {
+        while let Some(at) = elsewhere.next_rows() {
             if [0, 7, 1999, 2000, 2001, 3999].contains(&at.batches_done) {
                 states.push(elsewhere.state());
                 // An unfinished fit has averages too.
@@ -333,7 +333,7 @@ fn stopped_fits_and_choices_made_elsewhere_change_no_bit() {
         assert_eq!(elsewhere.finish().unwrap(), whole.potentials());
         for state in &states {
             let mut continued = coupling.fitting(&options, Some(state)).unwrap();
-            while let Some(at) = continued.wanted() {
+            while let Some(at) = continued.next_rows() {
                 continued.step(noise(at).view()).unwrap();
             }
             assert_eq!(continued.finish().unwrap(), whole.potentials(), "after {} batches", state.batches_done);

@@ -60,7 +60,6 @@ pub fn common_effects(learning: &LearningConfig, flow: &FlowConfig, processes: u
         ("ema_warmup", learning.ema_decay.iter().any(|decay| *decay > 0.0), "--ema-decay"),
         ("importance", flow.objective.times.distribution != TimeKind::Uniform, "a --time that is not uniform"),
         ("reduce_in", processes > 1, "several processes"),
-        ("dist_timeout", processes > 1, "several processes"),
     ]
 }
 

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use fm_cli::given;
 use fm_core::choice;
 use fm_dist::ProcessGroup;
 use fm_dist::group::{Reduce, Started};
@@ -81,6 +82,7 @@ impl Group {
             Ok(Ok(code)) => {
                 // Rank 0 ends last; the barrier makes its failure a failure of all.
                 group.processes.barrier()?;
+                given::warn(&[("dist_timeout", !group.shard().is_whole(), "several processes")]);
                 Ok(code)
             }
             Ok(Err(error)) => {

@@ -137,11 +137,13 @@ impl<'a> Watch<'a> {
         let step = state.step;
         let due =
             self.cadence.sample_every > 0 && (step.is_multiple_of(self.cadence.sample_every) || step == self.total);
-        match step > 0 && due {
-            false => Ok(()),
+        if step == 0 || !due {
+            Ok(())
+        } else if self.is_drawn(step)? {
             // TensorBoard may lack the picture if the run was killed between the two.
-            true if self.is_drawn(step)? => self.show(step),
-            true => self.picture(state),
+            self.show(step)
+        } else {
+            self.picture(state)
         }
     }
 

@@ -12,7 +12,7 @@ use fm_solvers::tableau::RK4;
 use fm_solvers::{Grid, SaveAt, fixed};
 use tch::{Kind, Tensor};
 
-/// The straightness of each path from the rows of `start`, as the mean over the values of a row.
+/// The straightness of the path from each row of `start`: the mean of the squares per value.
 ///
 /// # Errors
 /// An objective without a velocity, and a solve that fails.

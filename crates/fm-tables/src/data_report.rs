@@ -34,8 +34,9 @@ pub struct DataArgs {
 /// A table that cannot be read, and a picture that cannot be written.
 pub fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let table: TableConfig = settings::lay_over(&TableConfig::default(), options::table(&args.options)?)?;
-    given::warn(&effects(&args.data, &table));
+    let effects = effects(&args.data, &table);
     let table = read(&args.data, &Reading { table, ..Reading::default() }, &[])?;
+    given::warn(&effects);
     let (rows, columns) = table.values.dim();
     println!("data      {}: {rows} rows of {columns} columns", args.data);
     println!("{:>6}  {:20}{:>14}{:>14}{:>14}{:>14}", "column", "name", "least", "mean", "largest", "deviation");

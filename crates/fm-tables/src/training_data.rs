@@ -2,12 +2,12 @@
 //!
 //! ```
 //! use fm_tables::data::Reading;
-//! use fm_tables::training_data::{Material, Wanted};
+//! use fm_tables::training_data::{Material, DataOptions};
 //! let how = Reading { rows: 100, ..Reading::default() };
-//! let wanted = Wanted { data: "moons".into(), hold_out: 0.2, how, ..Wanted::default() };
-//! let material = Material::open(&wanted)?;
+//! let options = DataOptions { data: "moons".into(), hold_out: 0.2, how, ..DataOptions::default() };
+//! let material = Material::open(&options)?;
 //! assert_eq!((material.seen.values.nrows(), material.unseen.values.nrows()), (80, 20));
-//! assert_eq!(material.fresh(&wanted, 7)?.1, "rows held out");
+//! assert_eq!(material.fresh(&options, 7)?.1, "rows held out");
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
@@ -20,9 +20,9 @@ use fm_data::{Columns, Preprocess, Table};
 use fm_train::epoch::EpochLength;
 use rand::seq::SliceRandom;
 
-/// What a run wants of its data.
+/// The data options of a run.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct DataOptions {
     /// The table, by name.
     pub data: String,
     /// How it is read.
@@ -61,11 +61,11 @@ impl Material {
     /// # Errors
     /// A table that cannot be read, one that does not suit the transformation, and a share that
     /// leaves no row to train on.
-    pub fn open(wanted: &Wanted) -> anyhow::Result<Self> {
-        let Wanted { data, how, preprocess, .. } = wanted;
+    pub fn open(options: &DataOptions) -> anyhow::Result<Self> {
+        let DataOptions { data, how, preprocess, .. } = options;
         let all = open(data, how, &[])?;
         told(&all.notes);
-        let (rows, share) = (all.values.nrows(), wanted.hold_out);
+        let (rows, share) = (all.values.nrows(), options.hold_out);
         let held = (rows as f64 * share).round() as usize;
         ensure!(
             held < rows,
@@ -87,8 +87,8 @@ impl Material {
             windows(all.select(held), &how.table, "the rows held out")?
         };
         let unsuited = || format!("cannot use {data} with --preprocess {preprocess}");
-        let columns = Columns::clipped(&table, *preprocess, wanted.clip_outliers).with_context(unsuited)?;
-        let columns = Columns { non_negative: wanted.non_negative, ..columns };
+        let columns = Columns::clipped(&table, *preprocess, options.clip_outliers).with_context(unsuited)?;
+        let columns = Columns { non_negative: options.non_negative, ..columns };
         let seen = columns.apply_table(&table).with_context(unsuited)?;
         let unseen = columns.apply_table(&held).with_context(unsuited)?;
         let toy = toy_of(data).filter(|_| how.rows == 0);
@@ -113,12 +113,12 @@ impl Material {
     ///
     /// # Errors
     /// A distribution that cannot be drawn from.
-    pub fn fresh(&self, wanted: &Wanted, rows: usize) -> anyhow::Result<(Table, &'static str)> {
+    pub fn fresh(&self, options: &DataOptions, rows: usize) -> anyhow::Result<(Table, &'static str)> {
         if !self.held.values.is_empty() {
             return Ok((self.held.clone(), "rows held out"));
         }
-        if toy_of(&wanted.data).is_some() {
-            let drawn = toy(&wanted.data, rows, wanted.how.seed.wrapping_add(1 << 32))?;
+        if toy_of(&options.data).is_some() {
+            let drawn = toy(&options.data, rows, options.how.seed.wrapping_add(1 << 32))?;
             return Ok((Table::of(drawn.mapv(f64::from)), "rows drawn anew"));
         }
         Ok((self.table.clone(), "the rows that were trained on"))

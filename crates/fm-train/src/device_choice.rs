@@ -21,6 +21,7 @@
 
 use crate::TrainError;
 use fm_core::coupling::{RowCost, RowPotentials};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -35,6 +36,8 @@ pub(crate) struct Choice {
     potentials: Tensor,
     /// The class of each row, (rows), int64.
     classes: Option<Tensor>,
+    /// The classes of source rows that have data rows: those of the data, or 0 without classes.
+    known: BTreeSet<i64>,
 }
 
 impl Choice {
@@ -51,8 +54,10 @@ impl Choice {
         if let Some(classes) = of.classes.as_ref().filter(|classes| classes.len() != given) {
             return Err(TrainError::setting("number of classes", classes.len(), "give one for each potential"));
         }
+        let known =
+            of.classes.as_ref().map_or_else(|| BTreeSet::from([0]), |classes| classes.iter().copied().collect());
         let classes = of.classes.as_ref().map(|classes| Tensor::from_slice(classes).to_device(device));
-        let mut choice = Self { cost: of.cost, potentials: Tensor::new(), classes };
+        let mut choice = Self { cost: of.cost, potentials: Tensor::new(), classes, known };
         choice.set(&of.values, device);
         Ok(choice)
     }
@@ -65,6 +70,11 @@ impl Choice {
     /// The number of rows, mirrored ones included.
     pub(crate) fn len(&self) -> i64 {
         self.potentials.size()[0]
+    }
+
+    /// The classes of source rows that have data rows.
+    pub(crate) fn known(&self) -> &BTreeSet<i64> {
+        &self.known
     }
 
     /// Whether rows are chosen within classes.

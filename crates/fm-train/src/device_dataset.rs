@@ -21,6 +21,7 @@ use crate::device_choice::Choice;
 use fm_core::coupling::RowPotentials;
 use fm_core::data::Pick;
 use fm_core::tensor::indices;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -32,6 +33,15 @@ pub struct DeviceDataset {
     bytes: Tensor,
     scale: f32,
     choice: Option<Choice>,
+}
+
+/// What batches may name of the images on a device.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    /// The number of images.
+    pub(crate) rows: usize,
+    /// The classes within which images can be chosen; `None` without potentials.
+    pub(crate) classes: Option<BTreeSet<i64>>,
 }
 
 impl DeviceDataset {
@@ -83,7 +93,8 @@ impl DeviceDataset {
 
     /// The image that each source row (B, C, H, W) chooses: (B) row numbers, and (B) whether to
     /// mirror, if mirrored images can be chosen. `classes` (B), int64, are those of the source
-    /// rows. `None` without potentials, or without the classes that they need.
+    /// rows; a class that no image has gives image 0. `None` without potentials, or without the
+    /// classes that they need.
     ///
     /// # Panics
     /// On tensors of other shapes or types.
@@ -93,6 +104,11 @@ impl DeviceDataset {
         let chosen = tch::no_grad(|| choice.choose(&x0.flatten(1, -1), classes, |range| self.block(range)));
         let mirrored = (choice.len() > count).then(|| chosen.ge(count));
         Some((if mirrored.is_some() { chosen.remainder(count) } else { chosen }, mirrored))
+    }
+
+    /// What batches may name of these images.
+    pub(crate) fn held(&self) -> Held {
+        Held { rows: self.len(), classes: self.choice.as_ref().map(|choice| choice.known().clone()) }
     }
 
     /// Some images as rows of values; from [`len`](Self::len) on, the mirrored ones.

@@ -4,6 +4,7 @@ use crate::TrainError;
 use crate::accumulator::{self, BINS};
 use crate::batch::Batch;
 use crate::block::Packer;
+use crate::device_dataset::Held;
 use crate::flow_map::intervals::{self, INTERVAL, Intervals, SPLIT};
 use crate::flow_map::kind::TaskKind;
 use crate::pack::{DENSITY_BINS, HostInputs, Pack, PackContext, TIME_BINS, check, pack_conditions};
@@ -19,8 +20,8 @@ use fm_core::tensor::ConditionKind;
 /// Packs batches for a flow.
 pub(crate) struct FlowPacker<'m> {
     pub(crate) flow: &'m FlowMatching,
-    /// Number of rows on the device, if it holds the data.
-    pub(crate) resident: Option<usize>,
+    /// The rows on the device, if it holds the data.
+    pub(crate) resident: Option<Held>,
     /// The conditions that the network takes, if known and not none.
     pub(crate) conditions: Option<ConditionKind>,
     /// The task, which decides on the intervals of time.
@@ -80,6 +81,16 @@ impl FlowPacker<'_> {
     ) -> Result<(), TrainError> {
         let step = batch.step;
         if !batch.choosing.is_empty() {
+            let classes = self.resident.as_ref().and_then(|held| held.classes.as_ref());
+            let known = |class: &i64| classes.is_some_and(|classes| classes.contains(class));
+            let problem = match batch.choosing.iter().find(|class| !known(class)) {
+                None => None,
+                Some(_) if classes.is_none() => Some("the device has no potentials; give them to its data set".into()),
+                Some(class) => Some(format!("no row on the device has class {class}; give a class of the data")),
+            };
+            if let Some(problem) = problem {
+                return Err(TrainError::Batch { step, problem });
+            }
             packer.push(CHOOSING, &batch.choosing, &shape[..1]);
             return Ok(());
         }
@@ -89,7 +100,7 @@ impl FlowPacker<'_> {
             packer.push("x1", curve.unwrap_or(&batch.x1), shape);
             return Ok(());
         }
-        let beyond = |pick: &&Pick| self.resident.is_none_or(|count| pick.row >= count);
+        let beyond = |pick: &&Pick| self.resident.as_ref().is_none_or(|held| pick.row >= held.rows);
         if let Some(pick) = batch.device_rows.iter().find(beyond) {
             let problem = format!("it names row {}, which is not on the device; give the task the data", pick.row);
             return Err(TrainError::Batch { step, problem });

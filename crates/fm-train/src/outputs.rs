@@ -1,4 +1,4 @@
-//! Outputs of a network for a batch, and their losses.
+//! Network outputs and their losses per row.
 //!
 //! A network of velocities and scores on a [Brownian bridge](fm_core::bridge) has the row loss
 //! L(|v - u|^2) + w L(|lambda h + eps|^2), with L and the norm of the objective, h the scaled score

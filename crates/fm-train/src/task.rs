@@ -154,7 +154,7 @@ impl FlowTask<'_> {
     /// The packer of a task on this network and flow.
     pub(crate) fn packer_for(&self, task: TaskKind) -> FlowPacker<'_> {
         let conditions = self.model.condition_kind().filter(|kind| *kind != ConditionKind::None);
-        FlowPacker { flow: self.flow, resident: self.resident.as_ref().map(DeviceDataset::len), conditions, task }
+        FlowPacker { flow: self.flow, resident: self.resident.as_ref().map(DeviceDataset::held), conditions, task }
     }
 
     /// The inputs of a task for a batch, on the device.
@@ -240,10 +240,8 @@ impl FlowTask<'_> {
         let Some(classes) = inputs.of(CHOOSING, rows) else {
             return inputs.of("x1", rows).ok_or_else(|| inputs.lacks("x1"));
         };
-        let chosen = images.choose(x0, Some(&classes)).ok_or_else(|| TrainError::Batch {
-            step: inputs.step,
-            problem: "its rows are chosen on the device, which has no potentials; give them to the data set".into(),
-        })?;
+        // The packer refuses batches for a device without potentials.
+        let chosen = images.choose(x0, Some(&classes)).ok_or_else(|| inputs.lacks("picked"))?;
         Ok(images.select(&chosen.0, chosen.1.as_ref()))
     }
 

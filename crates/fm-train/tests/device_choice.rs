@@ -6,10 +6,13 @@ use fm_core::FlowMatching;
 use fm_core::coupling::{ChooseRows, RowCost, RowPotentials};
 use fm_core::data::Classes;
 use fm_core::rng::{Key, Stream, normal_rows};
+use fm_models::ModelConfig;
+use fm_models::mlp::MlpConfig;
 use fm_ot::{Metric, Semidiscrete};
-use fm_train::batch::BatchSource;
+use fm_train::batch::{Batch, BatchSource};
 use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::device_dataset::DeviceDataset;
+use fm_train::task::FlowTask;
 use ndarray::{Array2, ArrayView2};
 
 /// Choices on the device are those of the host in f64, for every cost, with classes and mirrored
@@ -112,4 +115,23 @@ fn batches_that_choose_on_the_device_bring_noise_and_classes() {
     assert!(error.contains("resident"), "{error}");
     let both = batches(true).chosen_on_device().unwrap().chosen_by(&chooser).unwrap_err().to_string();
     assert!(both.contains("give only one of the two"), "{both}");
+}
+
+/// Batches that a device cannot choose for are errors before anything is uploaded.
+#[test]
+fn batches_need_potentials_and_classes_of_the_data() {
+    let store = tch::nn::VarStore::new(tch::Device::Cpu);
+    let config = MlpConfig { dim: 1, ..MlpConfig::default() };
+    let network = ModelConfig::Mlp(config).build(&store.root()).unwrap();
+    let flow = FlowMatching::default();
+    let images = || DeviceDataset::new(&[0, 255], [1, 1, 1], 255, tch::Device::Cpu).unwrap();
+    let within = RowPotentials { cost: RowCost::Cosine, values: vec![0.0; 2], classes: Some(vec![4, 6]) };
+    let batch = |class| Batch { shape: vec![1], x0: vec![0.5], choosing: vec![class], ..Batch::default() };
+    let refused = |images: DeviceDataset, class| {
+        let task = FlowTask { resident: Some(images), ..FlowTask::new(&network, &flow) };
+        task.batch_loss(&batch(class)).unwrap_err().to_string()
+    };
+    assert!(refused(images(), 0).contains("the device has no potentials"));
+    let error = refused(images().choosing(&within).unwrap(), 5);
+    assert!(error.contains("no row on the device has class 5"), "{error}");
 }

@@ -100,23 +100,7 @@ impl<'a> Plan<'a> {
         if let (Some(loaded), Some(training)) = (&loaded, &training) {
             check_shape(training, loaded)?;
         }
-        let inception = |extractor: &Extractor| matches!(extractor, Extractor::Inception { .. });
-        let (nll, measured) = (wants(MetricName::Nll), !extractors.all.is_empty());
-        given::warn(&[
-            ("nll_images", nll, "--metrics nll"),
-            ("nll_probes", nll, "--metrics nll"),
-            ("held_out", nll || args.calibrate, "--calibrate or --metrics nll"),
-            ("inception_weights", extractors.all.iter().any(inception), "a metric on features of Inception"),
-            ("protocol", extractors.all.iter().any(inception), "a metric on features of Inception"),
-            ("extractor", measured, "a metric on features"),
-            ("reference_flips", measured, "a metric on features"),
-            ("cache", measured || training.is_some(), "a metric on features"),
-        ]);
-        if loaded.is_none() {
-            given::warn_of_all::<SolverArgs>("--checkpoint");
-            given::warn_of_all::<WhichWeights>("--checkpoint");
-            given::warn_of_all::<FileArgs>("--checkpoint");
-        }
+        let nll = wants(MetricName::Nll);
         let held_out = held_out(args, &name, nll);
         let held_out = held_out.map(|name| data::images(&at_size(&name), size)).transpose()?;
         let evaluated = match (&loaded, &samples) {
@@ -132,6 +116,7 @@ impl<'a> Plan<'a> {
             }
         }
         let cache = args.cache.clone().map_or_else(default_cache, Ok)?;
+        warn_of_idle(args, &extractors, nll, training.is_some(), loaded.is_some());
         Ok(Self {
             args,
             loaded,
@@ -258,6 +243,27 @@ impl<'a> Plan<'a> {
             "images": self.real.name, "count": self.real.len() * (1 + usize::from(self.args.reference_flips)), "fingerprint": self.real.fingerprint(),
             "flips": self.args.reference_flips, "statistics": self.args.statistics,
         })
+    }
+}
+
+/// Prints a warning for each flag that has no effect in this evaluation.
+fn warn_of_idle(args: &EvaluateArgs, extractors: &Extractors, nll: bool, neighbours: bool, model: bool) {
+    let inception = extractors.all.iter().any(|extractor| matches!(extractor, Extractor::Inception { .. }));
+    let measured = !extractors.all.is_empty();
+    given::warn(&[
+        ("nll_images", nll, "--metrics nll"),
+        ("nll_probes", nll, "--metrics nll"),
+        ("held_out", nll || args.calibrate, "--calibrate or --metrics nll"),
+        ("inception_weights", inception, "a metric on features of Inception"),
+        ("protocol", inception, "a metric on features of Inception"),
+        ("extractor", measured, "a metric on features"),
+        ("reference_flips", measured, "a metric on features"),
+        ("cache", measured || neighbours, "a metric on features"),
+    ]);
+    if !model {
+        given::warn_of_all::<SolverArgs>("--checkpoint");
+        given::warn_of_all::<WhichWeights>("--checkpoint");
+        given::warn_of_all::<FileArgs>("--checkpoint");
     }
 }
 

@@ -34,13 +34,6 @@ struct Point {
 
 pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result<ExitCode> {
     let sweep = parse(sweep)?;
-    let over_nfe = matches!(sweep, Sweep::Nfe(_));
-    given::warn(&[
-        ("sweep_solvers", over_nfe, "--sweep nfe=N,..."),
-        ("solver", !over_nfe, "another --sweep: --sweep-solvers has those of nfe=N,..."),
-        ("num_steps", !over_nfe, "another --sweep: nfe=N,... has the steps"),
-        ("cfg_scale", !matches!(sweep, Sweep::Cfg(_)), "another --sweep: cfg=S,... has the scales"),
-    ]);
     let loaded = plan.loaded.as_ref().context("there is no model to sample in the sweep; give --checkpoint")?;
     let count = plan.count;
     let classes = in_turn(loaded.data.classes.len(), count)?;
@@ -53,6 +46,12 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
     let (mut found, mut about) = (Vec::new(), Vec::new());
     let points = points(&sweep, &plan.args.sweep_solvers, asked)?;
     points.iter().try_for_each(|point| point.request.check(loaded.model.as_ref()))?;
+    let over_nfe = matches!(sweep, Sweep::Nfe(_));
+    given::warn(&[
+        ("sweep_solvers", over_nfe, "--sweep nfe=N,..."),
+        ("solver", !over_nfe, "another --sweep: --sweep-solvers has those of nfe=N,..."),
+        ("cfg_scale", !matches!(sweep, Sweep::Cfg(_)), "another --sweep: cfg=S,... has the scales"),
+    ]);
     if let (Some(path), true) = (&plan.args.picture, group.is_first()) {
         picture(path, loaded, &points)?;
         println!("wrote {}", path.display());

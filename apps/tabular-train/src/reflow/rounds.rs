@@ -70,7 +70,7 @@ fn arguments(args: &ReflowArgs, round: &Round) -> ReflowArgs {
 /// The quality of a model, against real rows that were not trained on.
 fn measured(model: &Path, device: &str) -> anyhow::Result<Measured> {
     let loaded = load(model, &ModelFileArgs::default(), device)?;
-    let wanted = loaded.config.wanted();
+    let wanted = loaded.config.data_options();
     let (real, _) = Material::open(&wanted)?.fresh(&wanted, SAMPLES)?;
     measure(&loaded.drawer(), real.values.view())
 }

@@ -115,10 +115,10 @@ impl<'a, T: Scalar, C: Cost<T>> SemidiscreteFit<'a, T, C> {
         }
         let mut hits = vec![0.0; self.potentials.len()];
         if rows.len() != x0.nrows() {
-            return Err(miscounted(rows.len(), x0.nrows()));
+            return Err(wrong_count(rows.len(), x0.nrows()));
         }
         for row in rows {
-            *hits.get_mut(*row).ok_or_else(|| stranger(*row))? += 1.0;
+            *hits.get_mut(*row).ok_or_else(|| unknown_row(*row))? += 1.0;
         }
         let unit = match self.unit {
             Some(unit) => unit,
@@ -198,11 +198,11 @@ impl<'a, T: Scalar, C: Cost<T>> SemidiscreteFit<'a, T, C> {
 }
 
 /// The error of a chosen row that a fit does not have.
-pub(super) fn stranger(row: usize) -> OtError {
+pub(super) fn unknown_row(row: usize) -> OtError {
     OtError::Chosen { problem: format!("row {row} is not among the rows") }
 }
 
 /// The error of another number of chosen rows than noise rows.
-pub(super) fn miscounted(rows: usize, noise: usize) -> OtError {
+pub(super) fn wrong_count(rows: usize, noise: usize) -> OtError {
     OtError::Chosen { problem: format!("there are {rows} for {noise} noise rows") }
 }

@@ -9,21 +9,21 @@
 //! let noise = |batch: usize| Array2::from_shape_fn((2, 1), |(i, _)| (batch + i) as f32 % 5.0);
 //! let mut fit = coupling.fitting(&options, None)?;
 //! let mut half = None;
-//! while let Some(at) = fit.wanted() {
+//! while let Some(at) = fit.next_rows() {
 //!     if at.batch == 7 {
 //!         half = Some(fit.state());
 //!     }
 //!     fit.step(noise(at.batch).view())?;
 //! }
 //! let mut continued = coupling.fitting(&options, half.as_ref())?;
-//! while let Some(at) = continued.wanted() {
+//! while let Some(at) = continued.next_rows() {
 //!     continued.step(noise(at.batch).view())?;
 //! }
 //! assert_eq!(continued.finish()?, fit.finish()?);
 //! # Ok::<(), fm_ot::OtError>(())
 //! ```
 
-use super::fit::{FitRow, FitStep, SemidiscreteFit, stranger};
+use super::fit::{FitRow, FitStep, SemidiscreteFit, unknown_row};
 use super::options::SemidiscreteOptions;
 use super::parts::{NoiseRows, Semidiscrete};
 use crate::OtError;
@@ -69,7 +69,7 @@ impl<T: Scalar, C: Cost<T>> Semidiscrete<T, C> {
         mut noise: impl FnMut(NoiseRows) -> Result<Array2<T>, E>,
     ) -> Result<(), E> {
         let mut fit = self.fitting(options, None)?;
-        while let Some(at) = fit.wanted() {
+        while let Some(at) = fit.next_rows() {
             fit.step(noise(at)?.view())?;
         }
         let potentials = fit.finish()?;
@@ -148,7 +148,7 @@ impl<'a, T: Scalar, C: Cost<T>> SemidiscreteFitting<'a, T, C> {
     }
 
     /// The noise rows of the next batch; `None` at the end.
-    pub fn wanted(&self) -> Option<NoiseRows> {
+    pub fn next_rows(&self) -> Option<NoiseRows> {
         let fit = self.current.as_ref()?;
         Some(NoiseRows {
             part: self.fitted.len(),
@@ -182,7 +182,7 @@ impl<'a, T: Scalar, C: Cost<T>> SemidiscreteFitting<'a, T, C> {
     /// row of another class.
     pub fn step_chosen(&mut self, x0: ArrayView2<'_, T>, rows: &[usize]) -> Result<(), OtError> {
         let numbers = self.coupling.numbers(self.fitted.len());
-        let within = |row: &usize| numbers.binary_search(row).map_err(|_| stranger(*row));
+        let within = |row: &usize| numbers.binary_search(row).map_err(|_| unknown_row(*row));
         let rows = rows.iter().map(within).collect::<Result<Vec<_>, _>>()?;
         self.current.as_mut().ok_or(OtError::Complete)?.step_chosen(x0, &rows)?;
         self.advance()

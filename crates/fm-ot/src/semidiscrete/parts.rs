@@ -1,6 +1,6 @@
 //! Potentials of all data rows, or of the rows of each class.
 
-use super::fit::{miscounted, stranger};
+use super::fit::{unknown_row, wrong_count};
 use super::nearest::{ROWS, nearest};
 use crate::cost::{Cost, Metric};
 use crate::coupling::unsolved;
@@ -253,10 +253,10 @@ impl<T: Scalar, C: Cost<T>> Semidiscrete<T, C> {
                 let at = NoiseRows { part, batch, rows, batches_done: part * each + batch, batches };
                 let (x0, numbers) = chosen(at)?;
                 if numbers.len() != x0.nrows() {
-                    return Err(miscounted(numbers.len(), x0.nrows()).into());
+                    return Err(wrong_count(numbers.len(), x0.nrows()).into());
                 }
                 for (x, number) in x0.outer_iter().zip(numbers) {
-                    let row = data.numbers.binary_search(&number).map_err(|_| stranger(number))?;
+                    let row = data.numbers.binary_search(&number).map_err(|_| unknown_row(number))?;
                     hits[row] += 1;
                     cost += self.cost.cost(&x.to_vec(), &data.rows.row(row).to_vec());
                 }

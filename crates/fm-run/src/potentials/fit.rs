@@ -39,14 +39,16 @@ impl Fit<'_> {
         let Self { options, noise, mut images, from, stopped, save } = self;
         let mut fit = coupling.fitting(options, from.as_ref())?;
         let (bar, mut saved) = (progress(), Instant::now());
-        while let Some(at) = fit.wanted() {
+        while let Some(at) = fit.next_rows() {
             bar.set_length(at.batches as u64);
             bar.set_position(at.batches_done as u64);
-            if stopped() || saved.elapsed() > EVERY {
+            // Read once: a signal between two reads would end the fit without saving it.
+            let stop = stopped();
+            if stop || saved.elapsed() > EVERY {
                 save(fit.state())?;
                 saved = Instant::now();
             }
-            if stopped() {
+            if stop {
                 bar.finish_and_clear();
                 return Ok(None);
             }

@@ -79,11 +79,11 @@ pub struct Potentials {
 /// The coupling of a run.
 #[derive(Debug)]
 pub enum Fitted {
-    /// One of batches.
+    /// A coupling without potentials.
     OfBatches,
-    /// By potentials.
+    /// A semidiscrete coupling with its potentials.
     ByPotentials(Box<Potentials>),
-    /// The fit was interrupted, and its state saved.
+    /// The fit was interrupted, and its state is saved.
     Interrupted,
 }
 
@@ -166,6 +166,12 @@ impl Problem<'_> {
     ) -> anyhow::Result<Option<Vec<f64>>> {
         let Place { out, resume, group } = *place;
         let Fitting { options, key, stopped } = *fitting;
+        // Before anything is read: a directory of another run is refused here.
+        let new = match (resume, group.restarted()) {
+            (true, _) => None,
+            (false, true) => Some(RunDir::open(out)?),
+            (false, false) => Some(RunDir::create(out)?),
+        };
         let from = match stored(out, resume, key, coupling.row_count()) {
             Some(Stored::Fitted(known)) => {
                 println!("coupling  {} potentials of the run, from {POTENTIALS}", known.len());
@@ -174,7 +180,7 @@ impl Problem<'_> {
             Some(Stored::Unfinished(state)) => Some(state),
             None => None,
         };
-        let run = if resume || group.restarted() { RunDir::open(out)? } else { RunDir::create(out)? };
+        let run = new.map_or_else(|| RunDir::open(out), Ok)?;
         run.begin()?;
         let keep = |stored: &Stored| Ok(files::write(&run.join(POTENTIALS), written(key, stored).as_bytes())?);
         if let Some(state) = &from {
@@ -183,12 +189,16 @@ impl Problem<'_> {
         let started = Instant::now();
         let noise: &Noise<'_> = &|at, stream| at.draw(self.source, self.seed, stream, self.data.dim());
         let fit = Fit { options, noise, images, from, stopped, save: &|state| keep(&Stored::Unfinished(state)) };
-        let Some(report) = fit.run(coupling)? else {
+        let report = fit.run(coupling)?;
+        let (rows, potentials) = (coupling.row_count(), coupling.potentials());
+        if report.is_some() {
+            keep(&Stored::Fitted(potentials.clone()))?;
+        }
+        // A signal may also have come while the fit was measured.
+        let Some(report) = report.filter(|_| !stopped()) else {
             println!("stopped   in the fit of the coupling; the same command continues it, into {}", out.display());
             return Ok(None);
         };
-        let (rows, potentials) = (coupling.row_count(), coupling.potentials());
-        keep(&Stored::Fitted(potentials.clone()))?;
         println!("coupling  {rows} potentials fitted in {:.1} s: {report}", started.elapsed().as_secs_f64());
         println!("coupling  noise chooses the data rows, so an epoch is {rows} rows, not one pass over them");
         Ok(Some(potentials))
@@ -240,11 +250,47 @@ fn ensure_plain(path: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     #[test]
     fn the_file_is_a_plain_one_or_new() {
         let dir = tempfile::tempdir().unwrap();
         assert!(ensure_plain(&dir.path().join("missing")).is_ok());
         assert!(ensure_plain(dir.path()).unwrap_err().to_string().contains("it is not a plain file"));
+    }
+
+    /// A signal at any read of the flag, also after the last batch, ends the fit with all that was
+    /// done in the file, and the next call continues from there.
+    #[test]
+    fn a_signal_at_any_moment_loses_nothing() {
+        let (data, source, group) = (ndarray::array![[-1.0f32], [2.0]], Source::default(), Group::alone());
+        let config = FlowConfig { coupling: "semidiscrete:draws=1".parse().unwrap(), ..FlowConfig::default() };
+        let problem =
+            Problem { config: &config, source: &source, data: &data, mirror: false, conditional: false, seed: 3 };
+        let options = config.coupling.semidiscrete().unwrap();
+        let fit = |out: &Path, from: usize| {
+            let reads = Cell::new(0);
+            let stopped = || {
+                reads.set(reads.get() + 1);
+                reads.get() > from
+            };
+            let fitting = Fitting { options: &options, key: "key", stopped: &stopped };
+            let mut coupling = problem.unfitted().unwrap();
+            problem
+                .known_or_fitted(&Place { out, resume: false, group: &group }, &mut coupling, &fitting, None)
+                .unwrap()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let whole = fit(&dir.path().join("whole"), usize::MAX).unwrap();
+        // The fit has 2000 batches, and the flag is read before each of them and at the end.
+        for from in [0, 1, 2, 1999, 2000] {
+            let out = dir.path().join(from.to_string());
+            assert_eq!(fit(&out, from), None, "{from}");
+            match read(&std::fs::read(out.join(POTENTIALS)).unwrap()).unwrap().1 {
+                Stored::Unfinished(state) => assert_eq!(state.batches_done, from),
+                Stored::Fitted(potentials) => assert_eq!((from, &potentials), (2000, &whole)),
+            }
+            assert_eq!(fit(&out, usize::MAX).as_ref(), Some(&whole), "{from}");
+        }
     }
 }

@@ -18,9 +18,9 @@
 //!
 //! - Intervals: h = 0 in the share `flow` of the rows, where the target is v. In the other rows, t
 //!   and t + h are two draws from the times of the flow, in order (except for `shortcut`).
-//! - Loss: L / (L + c)^p, where L is the loss of a row, and the denominator is a constant for the
-//!   gradient. With p > 0 the loss is robust, but its minimiser is not the mean: published for
-//!   images, biased in few dimensions.
+//! - Loss per row: L / (L + c)^p, where L is the plain loss, and the gradient treats the
+//!   denominator as a constant. With p > 0 the loss is robust, but its minimiser is not the mean:
+//!   published for images, biased in few dimensions.
 //! - Guidance: with omega other than 1 or kappa other than 0, v is a guided velocity
 //!   (`guidance.rs`), for class-conditional networks that are trained with dropped classes. Samples
 //!   then need no guidance.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Numbers of lines of a log that was truncated at a step.
+/// Line counts after truncating a log at a step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rewound {
     /// Lines that stay.
